@@ -1,10 +1,11 @@
 //! The variables by which etcdctl is configured.
 
-use std::{ffi::OsString, fmt::Display, time::Duration};
+use std::{ffi::OsString, fmt::Display, fs, path::Path, time::Duration};
 
-use super::{ClientConfig, EndpointTexts, duration};
+use super::{ClientConfig, duration};
 use crate::{
     auth::secret::Secret,
+    base::endpoint::Endpoint,
     error::{Error, Result},
 };
 
@@ -12,6 +13,9 @@ const PREFIX: &str = "ETCDCTL_";
 
 /// The endpoint that etcdctl uses by default.
 const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
+
+/// What etcdctl waits for where `ETCDCTL_KEEPALIVE_TIMEOUT` is zero: the default of gRPC for Go.
+const DEFAULT_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Variables of etcdctl's v2 API, and what they are called in v3.
 const V2_NAMES: [(&str, &str); 5] = [
@@ -65,7 +69,10 @@ impl Variables {
             "CERT" => config.cert_file = Some(value.into()),
             "KEY" => config.key_file = Some(value.into()),
             "KEEPALIVE_TIME" => config.keepalive_interval = Some(duration(name, &value)?),
-            "KEEPALIVE_TIMEOUT" => config.keepalive_timeout = Some(positive(name, &value)?),
+            "KEEPALIVE_TIMEOUT" => {
+                let timeout = Some(duration(name, &value)?).filter(|timeout| !timeout.is_zero());
+                config.keepalive_timeout = timeout.or(Some(DEFAULT_KEEPALIVE_TIMEOUT));
+            }
             "INSECURE_TRANSPORT" => self.is_secure = !boolean(name, &value)?,
             "INSECURE_SKIP_TLS_VERIFY" => {
                 if boolean(name, &value)? {
@@ -82,8 +89,9 @@ impl Variables {
                 let reason = "looking up endpoints in DNS requires a resolver: see `Discovery`";
                 return Err(refused(name, reason));
             }
-            // What concerns the output of etcdctl, and its own lookup.
-            "API" | "DEBUG" | "HEX" | "WRITE_OUT" | "INSECURE_DISCOVERY" => {}
+            // What concerns the output of etcdctl, its own lookup, and its command `watch`.
+            "API" | "DEBUG" | "HEX" | "WRITE_OUT" | "INSECURE_DISCOVERY" | "WATCH_KEY"
+            | "WATCH_RANGE_END" => {}
             _ => {
                 return Err(match V2_NAMES.iter().find(|(old, _)| *old == name) {
                     Some((_, new)) => {
@@ -112,13 +120,38 @@ impl Variables {
             let reason = "has credentials: set ETCDCTL_USER and ETCDCTL_PASSWORD instead";
             return Err(refused("ENDPOINTS", reason));
         }
-        let endpoints = endpoints.split(',').map(|endpoint| match endpoint.trim() {
-            endpoint if endpoint.contains("://") || endpoint.starts_with("unix") => {
+        // etcdctl never reaches one that is empty, and goes on with the others.
+        let endpoints = endpoints.split(',').map(str::trim);
+        for endpoint in endpoints.filter(|endpoint| !endpoint.is_empty()) {
+            let is_url = ["unix:", "unixs:"]
+                .iter()
+                .any(|it| endpoint.starts_with(it));
+            let url = if is_url || endpoint.contains("://") {
                 endpoint.to_owned()
+            } else {
+                format!("{scheme}://{endpoint}")
+            };
+            url.parse::<Endpoint>()
+                .map_err(|error| refused("ENDPOINTS", error))?;
+            config.endpoints.0.push(url);
+        }
+        if config.endpoints.0.is_empty() {
+            return Err(refused("ENDPOINTS", "names no endpoint"));
+        }
+        match (&config.cert_file, &config.key_file) {
+            (Some(_), None) => return Err(refused("CERT", "is set, and ETCDCTL_KEY is not")),
+            (None, Some(_)) => return Err(refused("KEY", "is set, and ETCDCTL_CERT is not")),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        for (name, file, section) in [
+            ("CACERT", &config.ca_file, "CERTIFICATE"),
+            ("CERT", &config.cert_file, "CERTIFICATE"),
+            ("KEY", &config.key_file, "PRIVATE KEY"),
+        ] {
+            if let Some(path) = file {
+                check_pem(name, path, section)?;
             }
-            endpoint => format!("{scheme}://{endpoint}"),
-        });
-        config.endpoints = EndpointTexts(endpoints.collect());
+        }
         match (&self.user, &config.password) {
             (None, None) => {}
             (None, Some(_)) => {
@@ -131,12 +164,33 @@ impl Variables {
                     let reason = "has no password: write name:password, or set ETCDCTL_PASSWORD";
                     return Err(refused("USER", reason));
                 };
+                // etcdctl authenticates nobody then, and does not say so.
+                if name.is_empty() || password.is_empty() {
+                    let reason = "has a name or a password that is empty: write name:password";
+                    return Err(refused("USER", reason));
+                }
                 config.user = Some(name.to_owned());
                 config.password = Some(password.into());
             }
         }
         Ok(config)
     }
+}
+
+/// Checks that a file can be read, and has such a section. The transport reads the rest.
+fn check_pem(name: &str, path: &Path, section: &str) -> Result<()> {
+    let shown = path.display();
+    let unreadable = |error| refused(name, format!("cannot read {shown}: {error}"));
+    let kind = fs::metadata(path).map_err(unreadable)?;
+    // What is read from a pipe is not there for the transport any more.
+    if kind.is_file() || kind.is_dir() {
+        let pem = fs::read(path).map_err(unreadable)?;
+        if !String::from_utf8_lossy(&pem).contains(&format!("{section}-----")) {
+            let reason = format!("{shown} has no PEM section \"{section}\"");
+            return Err(refused(name, reason));
+        }
+    }
+    Ok(())
 }
 
 fn positive(name: &str, value: &str) -> Result<Duration> {

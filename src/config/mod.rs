@@ -13,7 +13,7 @@ use crate::{
     builder::ClientBuilder,
     client::Client,
     endpoints::protocol::Protocol,
-    error::{Error, Result, with_cause},
+    error::{Error, Result, root_cause},
     pipeline::retry::RetryPolicy,
 };
 
@@ -126,16 +126,16 @@ impl ClientConfig {
     ///
     /// | Variable | Meaning |
     /// |---|---|
-    /// | `ETCDCTL_ENDPOINTS` | a list, separated by commas; defaults to `127.0.0.1:2379`. One without a scheme is `https://` if a certificate or a key is set, or `ETCDCTL_INSECURE_TRANSPORT` is `false`, and `http://` otherwise |
+    /// | `ETCDCTL_ENDPOINTS` | a list, separated by commas; defaults to `127.0.0.1:2379`; what is empty between commas is ignored. One without a scheme is `https://` if a certificate or a key is set, or `ETCDCTL_INSECURE_TRANSPORT` is `false`, and `http://` otherwise |
     /// | `ETCDCTL_USER` | `name:password`, or the name alone with `ETCDCTL_PASSWORD`: the user of the v3 API |
     /// | `ETCDCTL_PASSWORD` | the password |
-    /// | `ETCDCTL_DIAL_TIMEOUT` | the time limit for making a connection |
-    /// | `ETCDCTL_COMMAND_TIMEOUT` | the time limit of a call with all its attempts; etcdctl's default of 5 s is not taken over |
-    /// | `ETCDCTL_CACERT`, `ETCDCTL_CERT`, `ETCDCTL_KEY` | files in PEM |
-    /// | `ETCDCTL_KEEPALIVE_TIME`, `ETCDCTL_KEEPALIVE_TIMEOUT` | HTTP/2 pings |
+    /// | `ETCDCTL_DIAL_TIMEOUT` | the time limit for making a connection; zero, which is none for etcdctl, is refused |
+    /// | `ETCDCTL_COMMAND_TIMEOUT` | the time limit of a call with all its attempts; etcdctl's default of 5 s is not taken over; zero is refused |
+    /// | `ETCDCTL_CACERT`, `ETCDCTL_CERT`, `ETCDCTL_KEY` | files in PEM, which must be there; the last two come together |
+    /// | `ETCDCTL_KEEPALIVE_TIME`, `ETCDCTL_KEEPALIVE_TIMEOUT` | HTTP/2 pings: an interval of zero disables them, a time limit of zero is 20 s |
     /// | `ETCDCTL_INSECURE_TRANSPORT` | see `ETCDCTL_ENDPOINTS` |
     /// | `ETCDCTL_API` | must be 3 |
-    /// | `ETCDCTL_DEBUG`, `ETCDCTL_HEX`, `ETCDCTL_WRITE_OUT`, `ETCDCTL_INSECURE_DISCOVERY` | concern etcdctl alone: ignored |
+    /// | `ETCDCTL_DEBUG`, `ETCDCTL_HEX`, `ETCDCTL_WRITE_OUT`, `ETCDCTL_INSECURE_DISCOVERY`, `ETCDCTL_WATCH_KEY`, `ETCDCTL_WATCH_RANGE_END` | concern etcdctl alone: ignored |
     ///
     /// Any other variable that begins with `ETCDCTL_` is refused, as its effect would be missed: `ETCDCTL_DISCOVERY_SRV` (see
     /// [`Discovery`](crate::Discovery)), `ETCDCTL_INSECURE_SKIP_TLS_VERIFY` unless it is `false`, those of etcdctl's v2 API, and
@@ -268,7 +268,8 @@ impl<T: FromSettings> ClientBuilder<T> {
     /// As for [`Client::from_config`].
     pub fn from_config(config: &ClientConfig) -> Result<Self> {
         let transport = T::from_settings(&config.transport_settings());
-        let refused = |error| Error::invalid(OPERATION, with_cause(&error).to_string());
+        // There was no request: what matters is the reason.
+        let refused = |error| Error::invalid(OPERATION, root_cause(&error).to_string());
         config.builder(transport.map_err(refused)?)
     }
 

@@ -397,15 +397,20 @@ impl StdError for InvalidInput {}
 
 /// The text of an error, and of its innermost cause, which is the useful one: "connection refused".
 pub(crate) fn with_cause(error: &TransportError) -> String {
-    let mut cause = error.source();
-    while let Some(inner) = cause.and_then(StdError::source) {
-        cause = Some(inner);
-    }
-    match cause {
-        Some(cause) if unsent::is_closed(error) => cause.to_string(),
-        Some(cause) => format!("{error}: {cause}"),
+    match error.source() {
+        Some(_) if unsent::is_closed(error) => root_cause(error).to_string(),
+        Some(_) => format!("{error}: {}", root_cause(error)),
         None => error.to_string(),
     }
+}
+
+/// Returns the cause of all others, which is the error itself where it has none.
+pub(crate) fn root_cause(error: &TransportError) -> &(dyn StdError + 'static) {
+    let mut cause: &(dyn StdError + 'static) = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause
 }
 
 fn excerpt(body: &[u8]) -> String {

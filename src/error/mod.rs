@@ -20,7 +20,7 @@ pub use etcd::{Api, EtcdCode, EtcdError, EtcdErrorKind};
 pub use failures::{
     HttpError, InvalidInput, TimeoutError, TransportFailure, UnexpectedResponse, Unsupported,
 };
-pub(crate) use failures::{UnexpectedKind, with_cause};
+pub(crate) use failures::{UnexpectedKind, root_cause, with_cause};
 pub(crate) use status::ForeignStatus;
 pub(crate) use unsent::CLOSED;
 

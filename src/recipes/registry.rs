@@ -9,11 +9,12 @@ use futures::{
 };
 
 use crate::{
+    error::{Outcome, Result as ClientResult},
     recipes::{
         error::RecipeError,
-        session::{Session, join, name},
+        session::{Release, Session, join, name},
         traits::clone_and_debug,
-        wait::{Pauses, next_change, settle, while_held},
+        wait::{Pauses, Settled, next_change, settle, while_held},
     },
     v3::{
         Compare, DeleteRange, HeldLease, Key, KeyRange, KeyValue, Mirror, Put, Range, Txn, Value,
@@ -111,7 +112,19 @@ impl<T: Transport> Registry<T> {
         instance: impl AsRef<[u8]>,
         states: impl Stream<Item = Option<V>>,
     ) -> Result<Infallible, RecipeError> {
-        let key = join(&join(&self.name, "/"), instance);
+        self.keep_registered(&self.key(instance), states, AfterDrop::Stays)
+            .await
+    }
+
+    async fn keep_registered<V: Into<Value>>(
+        &self,
+        key: &Bytes,
+        states: impl Stream<Item = Option<V>>,
+        after_drop: AfterDrop,
+    ) -> Result<Infallible, RecipeError> {
+        // While this is polled, a late put of an earlier registration is corrected: its release waits.
+        let lock = self.session.local_lock(key);
+        let _alone = lock.try_lock();
         let states = states.map(|state| state.map(|data| data.into().into_bytes()));
         let mut states = pin!(states.chain(stream::pending()));
         let mut state = states.next().await.flatten();
@@ -119,8 +132,11 @@ impl<T: Transport> Registry<T> {
             let lease = self.session.held().await;
             let kept = match lease {
                 Ok(lease) => {
-                    let keep = self.keep(&lease, &key, &mut state, &mut states);
-                    while_held(&lease, keep).await
+                    let mut puts = Puts::new(&self.session, &lease, key, after_drop);
+                    let keep = self.keep(&lease, key, &mut state, &mut states, &mut puts);
+                    let kept = while_held(&lease, keep).await;
+                    puts.is_listed = false;
+                    kept
                 }
                 Err(error) => Err(error),
             };
@@ -132,7 +148,8 @@ impl<T: Transport> Registry<T> {
     }
 
     /// Does work with an instance [registered](Self::register), and returns what the work returns, with the instance no longer
-    /// registered. Where etcd does not confirm that, the instance stays until the session ends.
+    /// registered. Where etcd does not confirm that, the instance stays until the session ends. A request that arrives late may list
+    /// it for up to 15 s, until the session's driver deletes it.
     ///
     /// # Errors
     /// As for [`register`](Self::register): the work is dropped.
@@ -142,8 +159,9 @@ impl<T: Transport> Registry<T> {
         data: impl Into<Value>,
         work: impl Future<Output = O>,
     ) -> Result<O, RecipeError> {
-        let key = join(&join(&self.name, "/"), &instance);
-        let registered = Box::pin(self.register(instance, data));
+        let key = self.key(instance);
+        let states = stream::iter([Some(data)]);
+        let registered = Box::pin(self.keep_registered(&key, states, AfterDrop::Ends));
         let output = match select(registered, pin!(work)).await {
             Either::Left((Err(error), _)) => return Err(error),
             Either::Left((Ok(never), _)) => match never {},
@@ -180,15 +198,17 @@ impl<T: Transport> Registry<T> {
         key: &Bytes,
         state: &mut Option<Bytes>,
         states: &mut (impl Stream<Item = Option<Bytes>> + Unpin),
+        puts: &mut Puts<T>,
     ) -> Result<Infallible, RecipeError> {
         let namespace = self.session.namespace();
         let mut pauses = Pauses::default();
         loop {
             // What is repeated, or late, is corrected: it is an event. One whose lease has ended is refused.
+            puts.is_listed = state.is_some();
             let mut revision = match &*state {
                 Some(data) => {
                     let put = Put::new(key, data.clone()).lease(lease.id());
-                    settle(namespace, &put).await?.output.header.revision
+                    puts.note(settle(namespace, &put)).await?.header.revision
                 }
                 None => {
                     let delete = self.own_deleted(lease, key);
@@ -230,9 +250,90 @@ impl<T: Transport> Registry<T> {
         Txn::new().when(own).then(DeleteRange::new(key))
     }
 
+    fn key(&self, instance: impl AsRef<[u8]>) -> Bytes {
+        join(&join(&self.name, "/"), instance)
+    }
+
     fn range(&self) -> KeyRange {
         KeyRange::prefix(join(&self.name, "/"))
     }
 }
 
 clone_and_debug!(Registry { name, session });
+
+/// What dropping the future of a registration means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AfterDrop {
+    /// The last state stays.
+    Stays,
+    /// The instance is withdrawn.
+    Ends,
+}
+
+/// The puts of an instance with one lease. When nothing corrects them any more, one that may still arrive is given up.
+struct Puts<T> {
+    session: Session<T>,
+    release: Option<Release>,
+    after_drop: AfterDrop,
+    /// Whether the instance is to be in the registry.
+    is_listed: bool,
+}
+
+impl<T: Transport> Puts<T> {
+    fn new(session: &Session<T>, lease: &HeldLease<T>, key: &Bytes, after_drop: AfterDrop) -> Self {
+        let release = Release {
+            key: key.clone(),
+            lease: lease.id(),
+            lost: lease.lost().boxed().shared(),
+            created: None,
+            value: None,
+            in_doubt: false,
+            is_deleted: true,
+            lock: Some(session.local_lock(key)),
+            guard: None,
+        };
+        Self {
+            session: session.clone(),
+            release: Some(release),
+            after_drop,
+            is_listed: false,
+        }
+    }
+
+    /// Waits for the outcome of a put, which is in doubt if this is dropped before.
+    async fn note<O>(
+        &mut self,
+        put: impl Future<Output = ClientResult<Settled<O>>>,
+    ) -> ClientResult<O> {
+        let was_in_doubt = self
+            .release
+            .as_ref()
+            .is_some_and(|release| release.in_doubt);
+        self.set_in_doubt(true);
+        let settled = put.await;
+        let is_in_doubt = match &settled {
+            Ok(settled) => settled.in_doubt,
+            Err(error) => error.outcome() == Outcome::Unknown,
+        };
+        self.set_in_doubt(was_in_doubt || is_in_doubt);
+        Ok(settled?.output)
+    }
+
+    fn set_in_doubt(&mut self, in_doubt: bool) {
+        if let Some(release) = &mut self.release {
+            release.in_doubt = in_doubt;
+        }
+    }
+}
+
+impl<T> Drop for Puts<T> {
+    fn drop(&mut self) {
+        let stays = self.is_listed && self.after_drop == AfterDrop::Stays;
+        if let Some(release) = self.release.take()
+            && release.in_doubt
+            && !stays
+        {
+            self.session.release(release);
+        }
+    }
+}

@@ -85,7 +85,7 @@ enum Work<T> {
     Start,
     /// To go on from a state.
     Resume(Box<MirrorState>),
-    List(Listing<T>),
+    List(Box<Listing<T>>),
     Watch(Following),
 }
 
@@ -202,7 +202,7 @@ impl<T: Transport> Mirror<T> {
             let now = self.keys.client().transport().now();
             let result = match &mut self.work {
                 Work::Start => {
-                    self.work = Work::List(self.list());
+                    self.work = Work::List(Box::new(self.list()));
                     continue;
                 }
                 Work::Resume(state) => {

@@ -1,6 +1,6 @@
 //! The settings of a client as data: from a file, and from etcdctl's variables.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use etcd_http::{
     Client, ClientConfig, Error, Outcome, Result,
@@ -12,6 +12,7 @@ use harness::{
     clock::block_on,
     scripted_transport::{ScriptedTransport, Step},
 };
+use tempfile::TempDir;
 
 use crate::v2_calls::ok;
 
@@ -26,12 +27,32 @@ fn from(variables: &[(&str, &str)]) -> ClientConfig {
     ClientConfig::from_vars(variables.iter().copied()).unwrap()
 }
 
+/// Files of certificates and keys, as far as they are read before the transport reads them.
+struct Files(TempDir);
+
+impl Files {
+    fn new() -> Self {
+        let files = Self(TempDir::new().unwrap());
+        for (name, section) in [("ca.pem", "CERTIFICATE"), ("key.pem", "EC PRIVATE KEY")] {
+            fs::write(files.path(name), format!("-----BEGIN {section}-----\n")).unwrap();
+        }
+        files
+    }
+
+    fn path(&self, name: &str) -> String {
+        let path = self.0.path().join(name);
+        path.into_os_string().into_string().unwrap()
+    }
+}
+
 #[test]
 fn endpoints_without_a_scheme_get_the_one_that_etcdctl_dials() {
     let both = "10.0.0.1:2379,https://10.0.0.2:2379";
     let plain = ["http://10.0.0.1:2379", "https://10.0.0.2:2379"];
     let secure = ["https://10.0.0.1:2379", "https://10.0.0.2:2379"];
-    let named = |more: &[(&'static str, &'static str)]| {
+    let files = Files::new();
+    let (ca, key) = (files.path("ca.pem"), files.path("key.pem"));
+    let named = |more: &[(&str, &str)]| {
         let mut variables = vec![("ETCDCTL_ENDPOINTS", both)];
         variables.extend_from_slice(more);
         from(&variables).endpoints().to_vec()
@@ -39,9 +60,9 @@ fn endpoints_without_a_scheme_get_the_one_that_etcdctl_dials() {
     assert_eq!(named(&[]), plain);
     assert_eq!(named(&[("ETCDCTL_INSECURE_TRANSPORT", "true")]), plain);
     assert_eq!(named(&[("ETCDCTL_INSECURE_TRANSPORT", "false")]), secure);
-    assert_eq!(named(&[("ETCDCTL_CACERT", "/ca.pem")]), secure);
+    assert_eq!(named(&[("ETCDCTL_CACERT", &ca)]), secure);
     assert_eq!(
-        named(&[("ETCDCTL_CERT", "/c.pem"), ("ETCDCTL_KEY", "/k.pem")]),
+        named(&[("ETCDCTL_CERT", &ca), ("ETCDCTL_KEY", &key)]),
         secure
     );
     // What is empty is not set, and what is not etcdctl's is not read.
@@ -54,23 +75,40 @@ fn endpoints_without_a_scheme_get_the_one_that_etcdctl_dials() {
 }
 
 #[test]
+fn endpoints_that_are_empty_are_ignored_as_by_etcdctl() {
+    for list in ["127.0.0.1:2379,", ",127.0.0.1:2379", "127.0.0.1:2379, ,"] {
+        let config = from(&[("ETCDCTL_ENDPOINTS", list)]);
+        assert_eq!(config.endpoints(), ["http://127.0.0.1:2379"]);
+    }
+    // A name, and not a socket.
+    let config = from(&[("ETCDCTL_ENDPOINTS", "unixbox:2379")]);
+    assert_eq!(config.endpoints(), ["http://unixbox:2379"]);
+}
+
+#[test]
 fn the_transport_gets_what_belongs_to_it() {
+    let files = Files::new();
+    let (ca, key) = (files.path("ca.pem"), files.path("key.pem"));
     let config = from(&[
         ("ETCDCTL_DIAL_TIMEOUT", "1500ms"),
         ("ETCDCTL_KEEPALIVE_TIME", "1m"),
         ("ETCDCTL_KEEPALIVE_TIMEOUT", "6s"),
-        ("ETCDCTL_CACERT", "/ca.pem"),
-        ("ETCDCTL_CERT", "/client.pem"),
-        ("ETCDCTL_KEY", "/client-key.pem"),
+        ("ETCDCTL_CACERT", &ca),
+        ("ETCDCTL_CERT", &ca),
+        ("ETCDCTL_KEY", &key),
     ]);
     let mut expected = TransportSettings::default();
     expected.connect_timeout = Some(Duration::from_millis(1500));
     expected.keepalive_interval = Some(Duration::from_secs(60));
     expected.keepalive_timeout = Some(Duration::from_secs(6));
-    expected.ca_file = Some("/ca.pem".into());
-    expected.cert_file = Some("/client.pem".into());
-    expected.key_file = Some("/client-key.pem".into());
+    expected.ca_file = Some(ca.clone().into());
+    expected.cert_file = Some(ca.into());
+    expected.key_file = Some(key.into());
     assert_eq!(config.transport_settings(), expected);
+    // As gRPC for Go has it.
+    let config = from(&[("ETCDCTL_KEEPALIVE_TIMEOUT", "0s")]);
+    let timeout = config.transport_settings().keepalive_timeout;
+    assert_eq!(timeout, Some(Duration::from_secs(20)));
 }
 
 #[test]
@@ -82,6 +120,8 @@ fn what_only_etcdctl_needs_is_ignored() {
         ("ETCDCTL_WRITE_OUT", "json"),
         ("ETCDCTL_INSECURE_DISCOVERY", "false"),
         ("ETCDCTL_INSECURE_SKIP_TLS_VERIFY", "false"),
+        ("ETCDCTL_WATCH_KEY", "a"),
+        ("ETCDCTL_WATCH_RANGE_END", "b"),
     ]);
     assert_eq!(config, from(&[]));
 }
@@ -130,8 +170,68 @@ fn each_variable_that_is_wrong_is_named_with_its_reason() {
             ("ETCDCTL_PASSWORD", "s3cret"),
             "environment: ETCDCTL_PASSWORD: is set, and ETCDCTL_USER is not",
         ),
+        (
+            ("ETCDCTL_USER", ":s3cret"),
+            "environment: ETCDCTL_USER: has a name or a password that is empty: write name:password",
+        ),
+        (
+            ("ETCDCTL_USER", "root:"),
+            "environment: ETCDCTL_USER: has a name or a password that is empty: write name:password",
+        ),
+        (
+            ("ETCDCTL_ENDPOINTS", "10.0.0.1:99999"),
+            "environment: ETCDCTL_ENDPOINTS: endpoint: `http://10.0.0.1:99999` has a port that is not a number from 1 to \
+             65535",
+        ),
+        (
+            ("ETCDCTL_ENDPOINTS", " ,"),
+            "environment: ETCDCTL_ENDPOINTS: names no endpoint",
+        ),
+        (
+            ("ETCDCTL_ENDPOINTS", "unix:/run/etcd.sock"),
+            "environment: ETCDCTL_ENDPOINTS: endpoint: `unix:/run/etcd.sock` is a Unix socket: write http://localhost, and \
+             set the socket in the transport (`unix_socket` of hyper's builder, or of reqwest's)",
+        ),
+        (
+            ("ETCDCTL_CERT", "/nowhere/client.pem"),
+            "environment: ETCDCTL_CERT: is set, and ETCDCTL_KEY is not",
+        ),
+        (
+            ("ETCDCTL_KEY", "/nowhere/key.pem"),
+            "environment: ETCDCTL_KEY: is set, and ETCDCTL_CERT is not",
+        ),
     ] {
         assert_eq!(refused(&[variables]), reason);
+    }
+}
+
+#[test]
+fn a_file_that_is_wrong_is_named_with_its_variable() {
+    let files = Files::new();
+    let (ca, key) = (files.path("ca.pem"), files.path("key.pem"));
+    let nowhere = "/nowhere/ca.pem".to_owned();
+    let cannot_read = |name| {
+        format!(
+            "environment: ETCDCTL_{name}: cannot read {nowhere}: No such file or directory (os error 2)"
+        )
+    };
+    let lacks = |name, path, section| {
+        format!("environment: ETCDCTL_{name}: {path} has no PEM section \"{section}\"")
+    };
+    for (authority, certificate, private, reason) in [
+        (&nowhere, &ca, &key, cannot_read("CACERT")),
+        (&ca, &nowhere, &key, cannot_read("CERT")),
+        (&ca, &ca, &nowhere, cannot_read("KEY")),
+        (&key, &ca, &key, lacks("CACERT", &key, "CERTIFICATE")),
+        (&ca, &key, &key, lacks("CERT", &key, "CERTIFICATE")),
+        (&ca, &ca, &ca, lacks("KEY", &ca, "PRIVATE KEY")),
+    ] {
+        let variables = [
+            ("ETCDCTL_CACERT", &**authority),
+            ("ETCDCTL_CERT", certificate),
+            ("ETCDCTL_KEY", private),
+        ];
+        assert_eq!(refused(&variables), reason);
     }
 }
 
@@ -288,11 +388,9 @@ fn a_client_is_made_with_its_transport() {
     let client = Client::<Plain>::from_config(&from(&[("ETCDCTL_ENDPOINTS", "a:1")])).unwrap();
     block_on(client.v2().get("x")).unwrap();
     assert_eq!(client.transport().0.seen(), ["GET a/v2/keys/x"]);
-    let error = Client::<Plain>::from_config(&from(&[("ETCDCTL_CACERT", "/ca.pem")])).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "client: the HTTP stack refused the request: built without TLS"
-    );
+    let file = r#"{"endpoints": ["https://a:1"], "ca_file": "/ca.pem"}"#;
+    let error = Client::<Plain>::from_config(&serde_json::from_str(file).unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "client: built without TLS");
 }
 
 #[test]

@@ -33,7 +33,8 @@ use crate::{
 ///
 /// Those of [all recipes for v2](super#limits-of-all-of-them). An instance that is listed may have died within its time to live,
 /// and one that is not may be alive without etcd. Of two that register with the same name, the last is listed: the first notices
-/// at its next refresh, and its registration ends.
+/// at its next refresh, and its registration ends. A request to register that arrives late counts as another's; one that arrives
+/// after the end lists the instance until its time to live has passed.
 ///
 /// # Layout
 ///

@@ -10,13 +10,22 @@ const MOST: i64 = 10_000;
 /// What pages grow up to, in bytes.
 const GROWTH_LIMIT: usize = 1 << 20;
 
+/// For how many pages a timeout limits their size: few, where it was an outage, and so many that, where pages of this size do
+/// take too long, waiting for one now and then costs less than the pages between.
+const PAGES_AFTER_TIMEOUT: u8 = 32;
+
 /// How many keys to ask for at once: more, while pages are small, and fewer, where a page was too large, or took too long.
 ///
 /// etcd 3.4 counts all keys that follow for each page, so that many small pages take long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PageSize {
     now: i64,
+    /// How far pages grow.
     most: i64,
+    /// How far they grow for some pages after a timeout.
+    timely: i64,
+    /// For how many more pages that holds.
+    limited: u8,
     growth_limit: usize,
 }
 
@@ -27,6 +36,8 @@ impl PageSize {
         Self {
             now: most,
             most,
+            timely: most,
+            limited: 0,
             growth_limit: usize::MAX,
         }
     }
@@ -36,6 +47,8 @@ impl PageSize {
         Self {
             now: FIRST,
             most: MOST,
+            timely: MOST,
+            limited: 0,
             growth_limit: GROWTH_LIMIT.min(max_response_size / 4),
         }
     }
@@ -55,13 +68,18 @@ impl PageSize {
         } else {
             self.now
         };
-        self.now = next.min(self.most);
+        self.limited = self.limited.saturating_sub(1);
+        let most = match self.limited {
+            0 => self.most,
+            _ => self.most.min(self.timely),
+        };
+        self.now = next.min(most);
     }
 
     /// A page did not arrive. Returns whether a smaller one may.
     ///
-    /// A page that is too large is halved. After a timeout, one key shows whether the server responds at all, and the
-    /// pages grow again from there, up to a half.
+    /// A page that is too large is halved, and so are all that follow. After a timeout, one key shows whether the server responds
+    /// at all, and the pages grow again from there, up to a half at first, and then further: an outage is no matter of their size.
     pub(super) fn failed(&mut self, error: &Error) -> bool {
         let is_too_large =
             error.is_too_large() || error.etcd_kind() == Some(EtcdErrorKind::ResponseTooLarge);
@@ -69,8 +87,14 @@ impl PageSize {
         if self.now == 1 || !is_too_large && !is_late {
             return false;
         }
-        self.most = self.now / 2;
-        self.now = if is_late { 1 } else { self.most };
+        if is_late {
+            self.timely = self.now / 2;
+            self.limited = PAGES_AFTER_TIMEOUT;
+            self.now = 1;
+        } else {
+            self.most = self.now / 2;
+            self.now = self.most;
+        }
         true
     }
 }
@@ -161,6 +185,53 @@ mod tests {
         assert_eq!(sizes, [1, 2, 4, 8, 10, 10]);
         let mut one = PageSize::fixed(0);
         assert!(one.keys() == 1 && !one.failed(&late));
+    }
+
+    /// How many pages and timeouts it takes to list so many keys, if the pages of which this is true time out.
+    fn listing(mut page: PageSize, keys: i64, is_late: impl Fn(i64, usize) -> bool) -> [usize; 2] {
+        let late = Error::Timeout(TimeoutError::of(context(), Duration::ZERO));
+        let (mut listed, mut pages, mut timeouts) = (0, 0, 0);
+        while listed < keys {
+            if is_late(page.keys(), pages + timeouts) {
+                timeouts += 1;
+                assert!(page.failed(&late), "one key is late");
+            } else {
+                pages += 1;
+                listed += page.keys();
+                page.arrived(0);
+            }
+        }
+        [pages, timeouts]
+    }
+
+    #[test]
+    fn outages_in_a_row_leave_pages_small_for_a_while_only() {
+        let growing = || PageSize::growing(64 << 20);
+        assert_eq!(listing(growing(), 20_000, |_, _| false), [6, 0]);
+        // The second one is met by a page of two keys.
+        let outages = listing(growing(), 20_000, |_, nth| matches!(nth, 3 | 5));
+        assert_eq!(outages, [50, 2]);
+        let many = listing(growing(), 20_000, |keys, nth| keys > 1 && nth < 20);
+        assert_eq!(many, [47, 2]);
+        let fixed = listing(PageSize::fixed(500), 20_000, |_, nth| matches!(nth, 3 | 5));
+        assert_eq!(fixed, [80, 2]);
+    }
+
+    #[test]
+    fn pages_that_do_take_too_long_stay_smaller() {
+        for (most, expected) in [
+            (1, [1000, 33]),
+            (2, [509, 17]),
+            (3, [509, 17]),
+            (100, [26, 2]),
+        ] {
+            let page = PageSize::growing(64 << 20);
+            assert_eq!(
+                listing(page, 1000, |keys, _| keys > most),
+                expected,
+                "{most}"
+            );
+        }
     }
 
     #[test]

@@ -160,10 +160,16 @@ async fn a_transport_is_made_from_settings<S: Stack + FromSettings>() {
     let mut without = variables.to_vec();
     without.remove(4);
     without[1].1 = "/nowhere/ca.pem";
-    let config = ClientConfig::from_vars(without).unwrap();
-    let error = Client::<S>::from_config(&config).unwrap_err();
-    let text = error.to_string();
-    assert!(text.contains("cannot read /nowhere/ca.pem"), "{text}");
+    let named = ClientConfig::from_vars(without).unwrap_err().to_string();
+    let reason = "cannot read /nowhere/ca.pem: No such file";
+    assert!(
+        named.starts_with(&format!("environment: ETCDCTL_CACERT: {reason}")),
+        "{named}"
+    );
+    let file = r#"{"endpoints": ["https://a:1"], "ca_file": "/nowhere/ca.pem"}"#;
+    let config: ClientConfig = serde_json::from_str(file).unwrap();
+    let error = Client::<S>::from_config(&config).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("client: {reason}")), "{error}");
 }
 
 /// With authentication on, the gateway rejects a certificate that has a common name, with a token or without.

@@ -12,10 +12,16 @@ use std::{
 use etcd_http::{
     Client,
     fake::FakeEtcd,
-    recipes::{Barrier, Counter, Mutex, PriorityQueue, Queue, RwMutex, Session, Stm},
+    recipes::{
+        Barrier, Counter, Mutex, PriorityQueue, Queue, Registry, RwMutex, Session, SessionDriver,
+        Stm,
+    },
     transport::{Request, Response, Transport, TransportError, async_trait},
 };
-use futures::future::{Either, pending, select};
+use futures::{
+    future::{Either, pending, select},
+    stream,
+};
 
 use super::TTL;
 use crate::support::{block_on, jumping, seconds};
@@ -23,11 +29,11 @@ use crate::support::{block_on, jumping, seconds};
 /// Longer than a request and its repetition take.
 const SHORT: Duration = seconds(60);
 
-/// Keeps back one transaction until it is delivered.
+/// Keeps back one transaction, or put, until it is delivered.
 #[derive(Clone, Debug)]
 struct Late {
     etcd: FakeEtcd,
-    /// How many transactions are sent before it.
+    /// How many of them are sent before it.
     before: Arc<AtomicUsize>,
     held_back: Arc<StdMutex<Option<Request>>>,
 }
@@ -41,12 +47,12 @@ impl Late {
         }
     }
 
-    async fn session(&self) -> (Session<Self>, etcd_http::recipes::SessionDriver) {
+    async fn session(&self) -> (Session<Self>, SessionDriver) {
         let client = Client::new(self.clone(), self.etcd.endpoints()).unwrap();
         Session::open(client.v3(), TTL).await.unwrap()
     }
 
-    /// Lets the transaction arrive.
+    /// Lets it arrive.
     async fn deliver(&self) -> bool {
         let held_back = self.held_back.lock().unwrap().take();
         match held_back {
@@ -63,7 +69,8 @@ impl Late {
 #[async_trait]
 impl Transport for Late {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        if matches!(request.uri().path(), "/v3/kv/txn" | "/etcdserverpb.KV/Txn") {
+        let operation = request.uri().path().rsplit('/').next();
+        if matches!(operation, Some("txn" | "Txn" | "put" | "Put")) {
             let before = self.before.load(Relaxed);
             self.before.store(before.wrapping_sub(1), Relaxed);
             if before == 0 {
@@ -83,7 +90,7 @@ impl Transport for Late {
     }
 }
 
-/// Runs a test with each of its transactions late in turn. It delivers that one when it likes.
+/// Runs a test with each of its transactions and puts late in turn. It delivers that one when it likes.
 fn each_transaction(test: impl AsyncFn(&Late, &Session<Late>)) {
     let mut nth = 0;
     loop {
@@ -274,6 +281,67 @@ fn a_wait_that_is_dropped_with_its_request_leaves_nothing_behind() {
             assert_eq!(late.etcd.get_prefix("lock/").len(), 1);
             late.etcd.sleep(seconds(16)).await;
             assert!(late.etcd.get_prefix("lock/").is_empty());
+        };
+        session.run(driver, work).await;
+    });
+}
+
+/// Work that ends while the put is under way, and after its repetition.
+#[test]
+fn an_instance_that_has_left_is_not_listed_by_a_late_request() {
+    each_transaction(async |late, session| {
+        let registry = Registry::new(session, "web");
+        for work in [seconds(2), seconds(30)] {
+            let work = late.etcd.sleep(work);
+            registry.run_registered("a", "data", work).await.unwrap();
+            late.deliver().await;
+            late.etcd.sleep(seconds(20)).await;
+            assert_eq!(late.etcd.get("web/a"), None);
+        }
+    });
+}
+
+#[test]
+fn a_late_put_of_an_instance_does_not_delete_the_one_that_follows() {
+    let late = Late::new(0);
+    block_on(async {
+        let (session, driver) = late.session().await;
+        let registry = Registry::new(&session, "web");
+        let created = || late.etcd.get("web/a").unwrap().create_revision;
+        let work = async {
+            let first = late.etcd.sleep(seconds(12));
+            registry.run_registered("a", "1", first).await.unwrap();
+            let second = async {
+                late.etcd.sleep(seconds(1)).await;
+                let before = created();
+                assert!(late.deliver().await);
+                late.etcd.sleep(seconds(30)).await;
+                assert_eq!(
+                    (created(), late.etcd.get("web/a").unwrap().value),
+                    (before, "2".into())
+                );
+            };
+            registry.run_registered("a", "2", second).await.unwrap();
+            assert_eq!(late.etcd.get("web/a"), None);
+        };
+        session.run(driver, work).await;
+    });
+}
+
+#[test]
+fn an_instance_that_is_unhealthy_is_not_listed_by_a_late_put() {
+    let late = Late::new(0);
+    block_on(async {
+        let (session, driver) = late.session().await;
+        let registry = Registry::new(&session, "web");
+        let work = async {
+            let states = stream::iter([Some("data"), None]);
+            let registered = Box::pin(registry.register_changing("a", states));
+            let limit = pin!(late.etcd.sleep(seconds(12)));
+            assert!(matches!(select(registered, limit).await, Either::Right(_)));
+            assert!(late.deliver().await);
+            late.etcd.sleep(seconds(20)).await;
+            assert_eq!(late.etcd.get("web/a"), None);
         };
         session.run(driver, work).await;
     });

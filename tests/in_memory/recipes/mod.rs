@@ -27,8 +27,8 @@ use etcd_http::{
     fake::FakeEtcd,
     recipes::{
         Barrier, Cache, CacheDriver, CacheUpdate, Config, Counter, DoubleBarrier, Election,
-        Entered, Held, Leadership, Mutex, PriorityQueue, Queue, RecipeError, RwMutex, Semaphore,
-        Session, SessionDriver, Snapshot, Stm,
+        Entered, Held, Leadership, Mutex, PriorityQueue, Queue, RecipeError, Registry, RwMutex,
+        Semaphore, Session, SessionDriver, Snapshot, Stm,
     },
     transport::Transport,
 };
@@ -72,6 +72,7 @@ fn futures_can_be_sent_to_other_threads() {
         can_be_sent(async { Queue::new(session, name).claim().await?.ack().await });
         can_be_sent(PriorityQueue::new(session, name).push(name, 1));
         can_be_sent(Counter::new(session, name).add(1));
+        can_be_sent(Registry::new(session, name).run_registered(name, name, async {}));
         let stm = Stm::new(session.namespace());
         can_be_sent(stm.run(async |txn| {
             txn.put(name, "");
