@@ -233,7 +233,7 @@ impl Error {
     }
 
     /// Returns whether the response is from another cluster than those before: an endpoint is wrong, or the cluster was
-    /// replaced, or its data were lost or restored, so that the raft term of a member went down. See [`ClientBuilder::allow_cluster_change`](crate::ClientBuilder::allow_cluster_change).
+    /// replaced, or its data were lost or restored, so that a raft term or the revision went down. See [`ClientBuilder::allow_cluster_change`](crate::ClientBuilder::allow_cluster_change).
     pub fn is_cluster_changed(&self) -> bool {
         self.unexpected_kind() == Some(UnexpectedKind::ClusterChanged)
     }

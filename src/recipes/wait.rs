@@ -164,9 +164,14 @@ pub(super) async fn next_change<T: Transport>(
     let watch = watch.from_revision(revision.saturating_add(1));
     match namespace.open(watch).next().await {
         Some(Ok(changes)) => Ok(Some(changes.revision)),
-        Some(Err(error)) if !error.is_compacted() && pauses.is_final(&error) => Err(error),
+        Some(Err(error)) if !is_history_lost(&error) && pauses.is_final(&error) => Err(error),
         Some(Err(_)) | None => Ok(None),
     }
+}
+
+/// Whether a watch cannot go on from where it was. A read shows what there is now, or that the cluster is refused.
+fn is_history_lost(error: &Error) -> bool {
+    error.is_compacted() || error.is_cluster_changed()
 }
 
 /// Resolves when fewer than `limit` of these keys are left, or may be. They existed at `revision`. Returns the revision of the last
@@ -191,7 +196,7 @@ pub(super) async fn fewer<T: Transport>(
                     left.remove(event.key());
                 }
             }
-            Some(Err(error)) if !error.is_compacted() && pauses.is_final(&error) => {
+            Some(Err(error)) if !is_history_lost(&error) && pauses.is_final(&error) => {
                 return Err(error);
             }
             Some(Err(_)) | None => return Ok(None),

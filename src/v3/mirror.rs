@@ -37,9 +37,9 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(300);
 /// A copy of a range in memory that follows it, and reports what changes.
 ///
 /// It lists the keys, page by page at one revision, and watches them from the next revision on. If the watch cannot resume,
-/// because the history was compacted during an outage, the mirror lists the keys again and reports the differences. The
-/// copy is always what the range was at [`revision`](Self::revision). Only keys that came and went during such a gap are
-/// never reported. A [`reader`](Self::reader) reads the copy elsewhere while [`next`](Self::next) runs.
+/// because the history was compacted during an outage or the store was restored, the mirror lists the keys again and reports
+/// the differences. The copy is always what the range was at [`revision`](Self::revision). Only keys that came and went during
+/// such a gap are never reported. A [`reader`](Self::reader) reads the copy elsewhere while [`next`](Self::next) runs.
 ///
 /// ```
 /// # use etcd_http::{Client, Error, transport::Transport};
@@ -85,7 +85,7 @@ enum Work<T> {
     Start,
     /// To go on from a state.
     Resume(Box<MirrorState>),
-    List(Listing<T>),
+    List(Box<Listing<T>>),
     Watch(Following),
 }
 
@@ -93,8 +93,8 @@ enum Work<T> {
 struct Following {
     changes: BoxStream<'static, Result<Changes>>,
     position: WatchPosition,
-    /// A state that nothing has confirmed yet: the store may be another one.
-    resumed: Option<WatchCursor>,
+    /// It goes on from a state that nothing has confirmed yet.
+    is_resumed: bool,
 }
 
 /// A listing under way.
@@ -202,7 +202,7 @@ impl<T: Transport> Mirror<T> {
             let now = self.keys.client().transport().now();
             let result = match &mut self.work {
                 Work::Start => {
-                    self.work = Work::List(self.list());
+                    self.work = Work::List(Box::new(self.list()));
                     continue;
                 }
                 Work::Resume(state) => {
@@ -212,7 +212,7 @@ impl<T: Transport> Mirror<T> {
                         return Err(Error::invalid(Watch::NAME, reason));
                     }
                     let cursor = state.cursor();
-                    self.follow(Watch::new(&self.range).from_cursor(cursor), Some(cursor));
+                    self.follow(Watch::new(&self.range).from_cursor(cursor), true);
                     continue;
                 }
                 Work::List(listing) => match listing.pager.next().await {
@@ -245,7 +245,7 @@ impl<T: Transport> Mirror<T> {
                 Work::Watch(watch) => {
                     let next = watch.changes.next().await.transpose();
                     if next.is_ok() {
-                        watch.resumed = None;
+                        watch.is_resumed = false;
                     }
                     next
                 }
@@ -266,25 +266,34 @@ impl<T: Transport> Mirror<T> {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    let resumed = match &self.work {
-                        Work::Watch(watch) => watch.resumed,
-                        _ => None,
+                    let (is_watch, is_resumed) = match &self.work {
+                        Work::Watch(watch) => (true, watch.is_resumed),
+                        _ => (false, false),
                     };
-                    let gap = match resumed {
-                        _ if error.is_compacted() => Some(Gap::Compacted),
-                        Some(cursor) if error.is_cluster_changed() => Some(Gap::OtherStore(cursor)),
-                        _ => None,
+                    let gap = if error.is_compacted() {
+                        Some(Gap::Compacted)
+                    } else if is_watch && error.is_cluster_changed() {
+                        self.copy.cursor().map(Gap::OtherStore)
+                    } else {
+                        None
                     };
-                    match (gap, resumed) {
+                    if gap.is_none() && is_resumed {
                         // Nothing is known to be lost.
-                        (None, Some(_)) => self.work = self.resumption(),
-                        _ => self.restart(gap.unwrap_or(Gap::Other)),
+                        self.work = self.resumption();
+                    } else {
+                        self.restart(gap.unwrap_or(Gap::Other));
                     }
-                    if gap.is_none() || self.settings.fails_on_gap {
+                    // What is compacted during a listing was lost before it, if at all.
+                    if gap.is_none() || is_watch && self.settings.fails_on_gap {
                         self.reconnect.rest();
                         return Err(error);
                     }
                     trace::resynced(Watch::NAME, &error);
+                    // It may be one endpoint among others, which the next watch would meet again.
+                    if let Some(Gap::OtherStore(_)) = gap {
+                        let pipeline = self.keys.client().pipeline();
+                        self.reconnect.pause(pipeline, error).await?;
+                    }
                 }
             }
         }
@@ -353,8 +362,10 @@ impl<T: Transport> Mirror<T> {
     fn restart(&mut self, gap: Gap) {
         self.work = Work::Start;
         self.copy.write().is_followed = false;
-        // Before the first listing nothing can be lost.
-        self.gap = self.copy.has_cursor().then_some(gap);
+        // Before the first listing nothing can be lost. The first reason counts until the keys are listed.
+        if self.copy.cursor().is_some() {
+            self.gap.get_or_insert(gap);
+        }
     }
 
     /// Goes on from the copy as it is.
@@ -365,7 +376,7 @@ impl<T: Transport> Mirror<T> {
         }
     }
 
-    fn follow(&mut self, watch: Watch, resumed: Option<WatchCursor>) {
+    fn follow(&mut self, watch: Watch, is_resumed: bool) {
         let mut watch = watch
             .confirming(self.copy.freshness())
             .outage_limit(self.settings.outage_limit)
@@ -377,7 +388,7 @@ impl<T: Transport> Mirror<T> {
         self.work = Work::Watch(Following {
             changes: self.keys.open(watch),
             position,
-            resumed,
+            is_resumed,
         });
         self.copy.write().is_followed = true;
     }
@@ -388,7 +399,7 @@ impl<T: Transport> Mirror<T> {
         cursor: Option<WatchCursor>,
         found: BTreeMap<Bytes, KeyValue>,
     ) -> MirrorUpdate {
-        self.follow(Watch::new(&self.range).continuing(revision), None);
+        self.follow(Watch::new(&self.range).continuing(revision), false);
         let gap = self.gap.take().map(|gap| gap.told(cursor));
         let mut copy = self.copy.write();
         let before = mem::replace(&mut copy.entries, found);

@@ -215,6 +215,72 @@ fn a_first_listing_has_no_gap_and_one_after_a_compaction_says_so() {
 }
 
 #[test]
+fn a_restored_store_is_a_gap_of_a_mirror_that_follows_it_or_an_error() {
+    for strict in [false, true] {
+        let etcd = jumping().build();
+        block_on(async {
+            etcd.put("k/a", "1");
+            let backup = etcd.fork();
+            let mut mirror = mirror(&client(&etcd)).fail_on_gap(strict);
+            mirror.next().await.unwrap();
+            etcd.put("k/b", "2");
+            etcd.put("k/b", "3");
+            mirror.next().await.unwrap();
+            mirror.next().await.unwrap();
+            etcd.restore(&backup);
+            etcd.put("k/b", "4");
+            if strict {
+                let error = mirror.next().await.unwrap_err();
+                assert!(error.is_cluster_changed(), "{error}");
+                assert_eq!(mirror.get("k/b").unwrap().value, "3");
+            }
+            let update = mirror.next().await.unwrap();
+            assert_eq!(text(&update), "Some(Restored) 3>4");
+            etcd.put("k/a", "5");
+            assert_eq!(text(&mirror.next().await.unwrap()), "1>5");
+        });
+    }
+}
+
+/// History is compacted before the second page of the next listing.
+fn compact_in_listing(etcd: &FakeEtcd) {
+    let compact = |etcd: &FakeEtcd| {
+        etcd.put("other", "1");
+        etcd.compact();
+    };
+    let second_page = When::any().path("/v3/kv/range").nth(2);
+    etcd.inject(second_page, Fault::before(compact));
+}
+
+#[test]
+fn a_compaction_during_a_listing_loses_nothing() {
+    let etcd = jumping().build();
+    block_on(async {
+        for number in 0..5 {
+            etcd.put(format!("k/{number}"), "1");
+        }
+        compact_in_listing(&etcd);
+        let mut strict = mirror(&client(&etcd)).page(2).fail_on_gap(true);
+        assert_eq!(text(&strict.next().await.unwrap()), "None +1 +1 +1 +1 +1");
+        // The gap before it is reported once.
+        etcd.endpoint(0).stop();
+        etcd.put("k/0", "2");
+        etcd.put("k/0", "3");
+        etcd.compact();
+        etcd.endpoint(0).start();
+        assert!(strict.next().await.unwrap_err().is_compacted());
+        compact_in_listing(&etcd);
+        assert_eq!(text(&strict.next().await.unwrap()), "Some(Compacted) 1>3");
+
+        compact_in_listing(&etcd);
+        let strict = numbers(&client(&etcd)).page(2).fail_on_gap(true);
+        let (cache, driver) = strict.json::<u32>();
+        let ready = cache.run(driver, cache.ready()).await;
+        assert_eq!(ready.unwrap().len(), 5);
+    });
+}
+
+#[test]
 fn a_state_of_other_keys_is_refused() {
     let etcd = jumping().build();
     block_on(async {
@@ -394,6 +460,21 @@ fn a_cache_tells_a_gap_or_ends_with_it() {
         let error = cache.wait_until(i64::MAX).await.unwrap_err();
         assert!(matches!(error, RecipeError::Client(error) if error.is_compacted()));
         assert_eq!(cache.get("k/a").unwrap().value, 1);
+        // So does one that follows its keys when the store is restored.
+        let backup = etcd.fork();
+        let strict = numbers(&client).fail_on_gap(true);
+        let (cache, driver) = strict.json::<u32>();
+        let restore = async {
+            cache.ready().await.unwrap();
+            etcd.put("k/a", "6");
+            let revision = etcd.put("k/a", "7");
+            cache.wait_until(revision).await.unwrap();
+            etcd.restore(&backup);
+            etcd.put("k/a", "8");
+        };
+        join(driver, restore).await;
+        assert!(cache.failure().unwrap().is_cluster_changed());
+        assert_eq!(cache.get("k/a").unwrap().value, 7);
         // A state of other keys is not used.
         let other = CacheBuilder::new(client.v3(), KeyRange::prefix("other/"));
         let (cache, driver) = other.resume(state).json::<u32>();

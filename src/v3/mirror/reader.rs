@@ -120,8 +120,8 @@ impl<T> MirrorReader<T> {
         self.read().is_followed
     }
 
-    pub(super) fn has_cursor(&self) -> bool {
-        self.read().cursor.is_some()
+    pub(super) fn cursor(&self) -> Option<WatchCursor> {
+        self.read().cursor
     }
 
     pub(super) fn freshness(&self) -> &Freshness {

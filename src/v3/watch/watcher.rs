@@ -292,7 +292,7 @@ impl<T: Transport> Watcher<T> {
             // say.
             match agreed(&self.client, watch.range()).await {
                 Ok(Header { revision: now, .. }) if now < seen => {
-                    return Err(self.connection.unexpected(format!(
+                    return Err(self.connection.cluster_changed(format!(
                         "the store's revision is {now}, and this watch has seen {seen}: was its data restored from a \
                          backup?"
                     )));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_http::{
     fake::{FakeEtcd, Fault, When},
-    recipes::{DoubleBarrier, Election, Mutex, RwMutex, Semaphore},
+    recipes::{DoubleBarrier, Election, Mutex, Queue, RwMutex, Semaphore},
     transport::Transport,
 };
 use futures::future::{join, join3};
@@ -270,6 +270,31 @@ fn names_of_which_one_begins_with_the_other_are_apart() {
             let one = Mutex::new(&session, "lock").try_lock().await.unwrap();
             assert!(one.is_some());
             two.release().await.unwrap();
+        };
+        session.run(driver, work).await;
+    });
+}
+
+/// Its watch cannot go on there, and a read shows what there is.
+#[test]
+fn a_wait_goes_on_in_a_store_that_is_restored_from_a_backup() {
+    let etcd = jumping().build();
+    block_on(async {
+        let (session, driver) = session(&etcd).await;
+        let queue = Queue::new(&session, "jobs");
+        let work = async {
+            let backup = etcd.fork();
+            for number in 1..6 {
+                etcd.put("other", number.to_string());
+            }
+            let restore = async {
+                etcd.sleep(seconds(1)).await;
+                etcd.restore(&backup);
+                etcd.sleep(seconds(10)).await;
+                etcd.put("jobs/1", "x");
+            };
+            let (item, ()) = join(queue.pop(), restore).await;
+            assert_eq!(item.unwrap().value, "x");
         };
         session.run(driver, work).await;
     });
