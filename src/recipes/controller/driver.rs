@@ -54,7 +54,7 @@ pub(super) type Hook = Box<dyn FnMut(ControllerEvent) + Send>;
 #[derive(Debug)]
 pub(super) enum Command {
     Enqueue(Bytes),
-    /// Ends the work within this time. Told whether it was in time.
+    /// Ends the work within this time. Told whether what was under way was finished.
     Stop(Duration, oneshot::Sender<bool>),
 }
 
@@ -103,12 +103,14 @@ pub(super) enum Phase {
     Ending {
         limit: Option<Timer>,
         waiting: Vec<oneshot::Sender<bool>>,
+        /// Something was dropped: the time was up, or leadership was lost.
+        has_dropped: bool,
     },
 }
 
 impl<T: Transport, V: Send + Sync + 'static> Work<T, V> {
     pub(super) async fn execute(mut self) {
-        let in_time = poll_fn(|cx| self.poll(cx)).await;
+        let is_finished = poll_fn(|cx| self.poll(cx)).await;
         let Self {
             phase,
             gate,
@@ -121,19 +123,19 @@ impl<T: Transport, V: Send + Sync + 'static> Work<T, V> {
         if let Phase::Ending { waiting, .. } = phase {
             for waiting in waiting {
                 // It may be that none waits any more.
-                let _ = waiting.send(in_time);
+                let _ = waiting.send(is_finished);
             }
         }
     }
 
-    /// Resolves when the work has ended, with whether nothing had to be dropped because the time was up.
+    /// Resolves when the work has ended, with whether all that was under way has been finished.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         for _ in 0..STEPS {
             let has_advanced = self.step(cx);
             self.publish();
-            if let Some(in_time) = self.poll_end(cx) {
+            if let Some(is_finished) = self.poll_end(cx) {
                 self.publish();
-                return Poll::Ready(in_time);
+                return Poll::Ready(is_finished);
             }
             if !has_advanced {
                 return Poll::Pending;
@@ -319,7 +321,7 @@ impl<T: Transport, V: Send + Sync + 'static> Work<T, V> {
                 self.end();
                 let until = self.now().checked_add(time);
                 let sooner = until.map(|until| self.timer_at(until));
-                if let Phase::Ending { limit, waiting } = &mut self.phase {
+                if let Phase::Ending { limit, waiting, .. } = &mut self.phase {
                     waiting.push(done);
                     if let Some(sooner) = sooner
                         && limit.as_ref().is_none_or(|limit| sooner.at < limit.at)
@@ -337,17 +339,21 @@ impl<T: Transport, V: Send + Sync + 'static> Work<T, V> {
             self.phase = Phase::Ending {
                 limit: None,
                 waiting: Vec::new(),
+                has_dropped: false,
             };
         }
     }
 
-    /// Returns whether the end was in time, if it has come.
+    /// Returns whether all that was under way has been finished, if the end has come.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Option<bool> {
-        let Phase::Ending { limit, .. } = &mut self.phase else {
+        let Phase::Ending {
+            limit, has_dropped, ..
+        } = &mut self.phase
+        else {
             return None;
         };
         if self.running.is_empty() {
-            return Some(true);
+            return Some(!*has_dropped);
         }
         let is_up = match limit {
             Some(limit) => limit.sleep.poll_unpin(cx).is_ready(),
@@ -361,6 +367,9 @@ impl<T: Transport, V: Send + Sync + 'static> Work<T, V> {
 
     fn drop_running(&mut self) {
         let count = self.running.len() as u64;
+        if let Phase::Ending { has_dropped, .. } = &mut self.phase {
+            *has_dropped |= count > 0;
+        }
         self.running = FuturesUnordered::new();
         self.count(|stats| stats.dropped += count);
         for key in self.queue.running() {

@@ -141,8 +141,8 @@ impl Controller {
     /// calls, the shortest limit counts.
     ///
     /// # Errors
-    /// [`TimedOut`](RecipeError::TimedOut) if something was dropped; [`DriverEnded`](RecipeError::DriverEnded) if the driver
-    /// was.
+    /// [`TimedOut`](RecipeError::TimedOut) if something was dropped, also because leadership was lost meanwhile;
+    /// [`DriverEnded`](RecipeError::DriverEnded) if the driver was.
     pub async fn stop(&self, limit: Duration) -> Result<(), RecipeError> {
         let (sender, stopped) = oneshot::channel();
         // Whether it was sent, the channel shows.

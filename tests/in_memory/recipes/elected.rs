@@ -139,6 +139,33 @@ fn what_is_under_way_is_dropped_when_leadership_is_lost_and_done_again_in_anothe
 }
 
 #[test]
+fn a_stop_reports_what_is_dropped_because_leadership_is_lost_meanwhile() {
+    let etcd = jumping().build();
+    etcd.put("n/a", "1");
+    let journal = Journal::new(&etcd);
+    block_on(async {
+        let (session, session_driver, cache_driver, controller, driver) =
+            gated(&etcd, &journal, seconds(5)).await;
+        let work = async {
+            etcd.sleep(seconds(2)).await;
+            let revoke = async {
+                etcd.sleep(seconds(1)).await;
+                let lease = session.lease();
+                client(&etcd).v3().leases().revoke(lease).await.unwrap();
+            };
+            let (stopped, ()) = join(controller.stop(seconds(20)), revoke).await;
+            let error = stopped.unwrap_err();
+            assert!(error.is_timed_out(), "{error}");
+        };
+        let drivers = join(session_driver, cache_driver);
+        select(pin!(drivers), pin!(join(driver, work))).await;
+        assert_eq!(controller.stats().dropped, 1);
+        let expected = ["elected", "begins a=1", "dropped", "lost"];
+        assert_eq!(journal.take(), expected);
+    });
+}
+
+#[test]
 fn a_stop_leaves_the_election_and_a_guarded_write_is_refused_after_it() {
     let etcd = jumping().build();
     etcd.put("n/a", "1");
