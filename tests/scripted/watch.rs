@@ -331,6 +331,7 @@ fn a_server_that_went_back_in_time_is_not_awaited_silently() {
     let majority = etcd_error(404, 100, 50);
     let client = client((0..10).map(|_| open(50)).chain([majority]));
     let error = failure(&client, Watch::new("x").from_index(1000));
+    assert!(error.is_cluster_changed());
     assert_eq!(
         error.to_string(),
         "v2.keys.watch at http://a (attempt 10): the store's index is 50, and this watch goes on from \

@@ -142,7 +142,9 @@ impl<T: Transport> Watcher<T> {
             ..ErrorContext::new(Watch::NAME, late.endpoint.endpoint().clone())
         };
         let error = UnexpectedResponse::of(context, what, Outcome::Unknown);
-        Err(Error::Unexpected(error))
+        Err(Error::Unexpected(
+            error.with_kind(UnexpectedKind::ClusterChanged),
+        ))
     }
 }
 
