@@ -7,8 +7,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Provides a user and the password, where they change while a program runs: from a vault, or from a file that is written again. See
-/// [`ClientBuilder::v3_auth_by`](crate::ClientBuilder::v3_auth_by) and, for the v2 API,
+/// Provides a user and the password, or a token, where they change while a program runs: from a vault, or from a file that is written
+/// again. See [`ClientBuilder::v3_auth_by`](crate::ClientBuilder::v3_auth_by) and, for the v2 API,
 /// [`ClientBuilder::basic_auth_by`](crate::ClientBuilder::basic_auth_by).
 ///
 /// ```
@@ -39,25 +39,45 @@ pub trait CredentialsProvider: Send + Sync {
     async fn credentials(&self) -> Result<UserCredentials, Box<dyn StdError + Send + Sync>>;
 }
 
-/// A user, and the password: redacted when printed, and zeroed when dropped.
+/// A user and the password, or a token: redacted when printed, and zeroed when dropped.
 #[derive(Clone, Debug)]
-pub struct UserCredentials {
-    pub(crate) user: String,
-    pub(crate) password: Secret,
+pub struct UserCredentials(pub(crate) Kind);
+
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Password { user: String, password: Secret },
+    Token(Secret),
 }
 
 impl UserCredentials {
     /// This user, with this password.
     pub fn new(user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
-        Self {
+        Self(Kind::Password {
             user: user.as_ref().to_owned(),
             password: password.as_ref().into(),
-        }
+        })
+    }
+
+    /// A token that etcd accepts as it is: a JWT of an issuer that etcd trusts, or one that another client was granted. The v2 API has
+    /// no tokens.
+    ///
+    /// It is sent until etcd refuses it. Then the provider is asked again, and the call is sent again if the token has changed.
+    ///
+    /// <https://etcd.io/docs/v3.5/learning/design-auth-v3/#two-types-of-tokens-simple-and-jwt>
+    pub fn token(token: impl AsRef<str>) -> Self {
+        Self(Kind::Token(token.as_ref().into()))
     }
 
     /// Returns them as the v2 API takes them.
     pub(crate) fn basic(&self) -> Result<Credentials> {
-        Credentials::basic(&self.user, self.password.expose())
+        match &self.0 {
+            Kind::Password { user, password } => Credentials::basic(user, password.expose()),
+            Kind::Token(_) => {
+                let reason =
+                    "the provider has returned a token: the v2 API takes a user and a password";
+                Err(Error::invalid("credentials", reason))
+            }
+        }
     }
 }
 

@@ -302,7 +302,7 @@ impl<'a, T: Transport> Execution<'a, T> {
             .pipeline
             .token(self.call, refused.as_ref(), self.left())
             .await?;
-        let is_same = self.call.login == Login::Basic && refused.as_ref() == Some(&token);
+        let is_same = refused.as_ref() == Some(&token);
         self.has_token(token);
         self.is_renewed = true;
         if is_same {

@@ -7,6 +7,7 @@ use std::{
 
 use etcd_transport::Transport;
 use futures::future::BoxFuture;
+use http::HeaderValue;
 
 use crate::{
     auth::token::{Fetch, Granted, Tokens},
@@ -42,8 +43,15 @@ pub(crate) enum AuthenticateSource {
     Basic(Box<dyn Fn() -> Fetch + Send + Sync>),
 }
 
-/// Returns a request for a token with the present credentials.
-type Provide = dyn Fn() -> BoxFuture<'static, Result<Authenticate>> + Send + Sync;
+/// Asks for the present credentials.
+type Provide = dyn Fn() -> BoxFuture<'static, Result<ProvidedToken>> + Send + Sync;
+
+/// What credentials that are provided come to.
+pub(crate) enum ProvidedToken {
+    /// A request for a token.
+    For(Authenticate),
+    Itself(HeaderValue),
+}
 
 /// The limits of one attempt, and of all together.
 type Limits = (Duration, RetryPolicy);
@@ -155,14 +163,18 @@ impl<T: Transport> Pipeline<T> {
                 let answer = pipeline.execute(&**exchange).await?;
                 exchange.decode(answer)
             };
+            let grant = async |provided: ProvidedToken| match provided {
+                ProvidedToken::For(exchange) => request(&exchange).await,
+                ProvidedToken::Itself(token) => Ok(Some(token)),
+            };
             match &source.authenticate {
                 AuthenticateSource::Basic(provide) => pipeline.provided(&source, provide()).await,
                 AuthenticateSource::Fixed(exchange) => request(exchange).await,
                 AuthenticateSource::Provided(provide) => {
-                    match request(&pipeline.provided(&source, provide()).await?).await {
+                    match grant(pipeline.provided(&source, provide()).await?).await {
                         // They may have changed since they were provided.
                         Err(error) if error.is_unauthorized() => {
-                            request(&pipeline.provided(&source, provide()).await?).await
+                            grant(pipeline.provided(&source, provide()).await?).await
                         }
                         result => result,
                     }

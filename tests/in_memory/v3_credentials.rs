@@ -12,8 +12,10 @@ use etcd_http::{
     Client, Error, Outcome, Protocol,
     fake::FakeEtcd,
     transport::async_trait,
-    v3::{CredentialsProvider, UserCredentials},
+    v3::{Authenticate, CredentialsProvider, UserCredentials, Watch},
 };
+
+use futures::StreamExt;
 
 use crate::support::{block_on, jumping};
 
@@ -152,4 +154,100 @@ fn credentials_are_not_sent_where_they_could_be_read() {
     let builder = Client::builder(etcd).endpoints(["http://10.0.0.1:2379"]);
     let error = builder.v3_auth_by(Vault::default()).build().unwrap_err();
     assert!(error.to_string().contains("allow_insecure_auth"), "{error}");
+}
+
+/// Tokens that were granted elsewhere, in the order in which they are asked for. The last one stays.
+#[derive(Clone, Default)]
+struct Issuer {
+    tokens: Arc<Mutex<Vec<String>>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Issuer {
+    async fn issue(&self, etcd: &FakeEtcd) {
+        let client = Client::new(etcd.clone(), etcd.endpoints()).unwrap();
+        let granted = client.send(Authenticate::new("root", "first")).await;
+        self.tokens.lock().unwrap().push(granted.unwrap().token);
+    }
+}
+
+#[async_trait]
+impl CredentialsProvider for Issuer {
+    async fn credentials(&self) -> Result<UserCredentials, Box<dyn StdError + Send + Sync>> {
+        self.asked.fetch_add(1, SeqCst);
+        let tokens = self.tokens.lock().unwrap();
+        Ok(UserCredentials::token(
+            tokens.last().ok_or("none is issued")?,
+        ))
+    }
+}
+
+#[test]
+fn a_token_that_is_provided_is_sent_until_it_is_refused() {
+    for protocol in [Protocol::Grpc, Protocol::Gateway] {
+        block_on(async {
+            let etcd = with_auth().await;
+            let issuer = Issuer::default();
+            issuer.issue(&etcd).await;
+            let builder = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
+            let builder = builder.protocol(protocol).v3_auth_by(issuer.clone());
+            let client = builder.build().unwrap();
+            let asked = || issuer.asked.load(SeqCst);
+            let mut watch = client.open(Watch::new("a").from_revision(1));
+            for _ in 0..3 {
+                client.v3().kv().put("a", "1").await.unwrap();
+                watch.next().await.unwrap().unwrap();
+            }
+            assert_eq!(asked(), 1);
+            etcd.revoke_tokens();
+            issuer.issue(&etcd).await;
+            let revision = client
+                .v3()
+                .kv()
+                .put("a", "2")
+                .await
+                .unwrap()
+                .header
+                .revision;
+            assert_eq!(asked(), 2);
+            assert_eq!(watch.next().await.unwrap().unwrap().revision, revision);
+            // The same one again would be refused again.
+            etcd.revoke_tokens();
+            let sent = etcd.log().len();
+            let error = client.v3().kv().put("a", "3").await.unwrap_err();
+            assert!(error.is_unauthorized(), "{error}");
+            assert_eq!((asked(), etcd.log().len()), (3, sent + 1));
+            let text = format!("{client:?} {error} {error:?}");
+            for token in issuer.tokens.lock().unwrap().iter() {
+                assert!(!text.contains(token.as_str()), "{text}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_token_that_cannot_be_sent_is_an_error_that_says_why() {
+    block_on(async {
+        let etcd = with_auth().await;
+        for token in ["", "a\nb"] {
+            let issuer = Issuer::default();
+            issuer.tokens.lock().unwrap().push(token.to_owned());
+            let builder = Client::builder(etcd.clone()).endpoints(etcd.endpoints());
+            let builder = builder.v3_auth_by(issuer.clone()).basic_auth_by(issuer);
+            let client = builder.build().unwrap();
+            let sent = etcd.log().len();
+            let error = client.v3().kv().put("a", "1").await.unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "credentials: the provider has returned a token that is empty, or has characters that are not valid in a header"
+            );
+            assert_eq!(error.outcome(), Outcome::NotSent);
+            let error = client.v2().set("a", "1").await.unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "credentials: the provider has returned a token: the v2 API takes a user and a password"
+            );
+            assert_eq!(etcd.log().len(), sent);
+        }
+    });
 }

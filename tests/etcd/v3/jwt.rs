@@ -3,17 +3,24 @@
 
 use std::{
     collections::BTreeMap,
+    error::Error,
     fs,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use etcd_http::{
     Attempt, Client,
     server::Server,
-    transport::Transport,
-    v3::{KeyRange, LeaseKeeper, Observe, Put, Snapshot, Watch},
+    transport::{Transport, async_trait},
+    v3::{
+        Authenticate, CredentialsProvider, KeyRange, LeaseKeeper, Observe, Put, Snapshot,
+        UserCredentials, Watch,
+    },
 };
 use futures::{
     StreamExt,
@@ -32,6 +39,7 @@ cases! {
         v3_138_a_jwt_outlives_the_restart_of_its_server,
         v3_114_a_change_of_users_ends_every_jwt_and_no_caller_notices,
         a_lease_is_kept_for_longer_than_a_token_is_good,
+        a_jwt_that_is_provided_is_sent_until_it_has_expired,
     }
 }
 
@@ -244,4 +252,39 @@ async fn a_lease_is_kept_for_longer_than_a_token_is_good<T: Transport>(etcd: Etc
     };
     join(work, run).await;
     assert!(attempts.of("v3.lease.keep_alive") >= 4);
+}
+
+/// Another client is granted the tokens, as an issuer beside etcd is.
+struct Issuer<T> {
+    client: Client<T>,
+    asked: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl<T: Transport> CredentialsProvider for Issuer<T> {
+    async fn credentials(&self) -> Result<UserCredentials, Box<dyn Error + Send + Sync>> {
+        self.asked.fetch_add(1, Relaxed);
+        let granted = self.client.send(Authenticate::new("root", "r")).await?;
+        Ok(UserCredentials::token(granted.token))
+    }
+}
+
+async fn a_jwt_that_is_provided_is_sent_until_it_has_expired<T: Transport + 'static>(
+    etcd: Etcd<T>,
+) {
+    let jwt = Jwt::start(&etcd, SHORT).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let issuer = Issuer {
+        client: etcd.client_of(jwt.server.client_url()),
+        asked: Arc::clone(&asked),
+    };
+    let client = etcd.builder_of(jwt.server.client_url());
+    let client = client.v3_auth_by(issuer).build().unwrap();
+    for _ in 0..3 {
+        client.v3().kv().put("a", "1").await.unwrap();
+    }
+    let first = asked.load(Relaxed);
+    etcd.sleep(EXPIRED.as_millis() as u64).await;
+    client.v3().kv().put("a", "2").await.unwrap();
+    assert_eq!((first, asked.load(Relaxed)), (1, 2));
 }
