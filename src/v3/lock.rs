@@ -22,7 +22,8 @@ use crate::{
 
 /// Waits for a lock and holds it for as long as the lease lives: `POST /v3/lock/lock`.
 ///
-/// Waits forever without a [`time_limit`](Self::time_limit). Dropping the future leaves the queue. A lease that holds
+/// Waits forever without a [`time_limit`](Self::time_limit). Dropping the future leaves the queue; while etcd's authentication is
+/// enabled, the server may not delete the key, which blocks those behind it until its lease ends: revoke the lease. A lease that holds
 /// the lock gets it again at once. After a dropped future or a lost connection, use **another lease** and revoke the
 /// first one: the first server deletes the key as soon as it notices, possibly after another server has reported the
 /// lock as held. For the same reason the request is retried only if it definitely did not reach the server.

@@ -94,7 +94,8 @@ message::message!(LeaderKey {
 
 /// Waits to be elected and leads for as long as the lease lives: `POST /v3/election/campaign`.
 ///
-/// Waits forever without a [`time_limit`](Self::time_limit). Dropping the future withdraws the candidacy. A leader that
+/// Waits forever without a [`time_limit`](Self::time_limit). Dropping the future withdraws the candidacy; while etcd's authentication
+/// is enabled, the server may not delete the key, which blocks those behind it until its lease ends: revoke the lease. A leader that
 /// campaigns again with the same lease proclaims its value. After a dropped future or a lost connection, use **another
 /// lease** and revoke the first one: the first server deletes the key as soon as it notices, possibly after another
 /// server has reported the leader. For the same reason the request is retried only if it definitely did not reach the
