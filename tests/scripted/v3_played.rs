@@ -62,8 +62,8 @@ pub(crate) struct Play {
     /// The parts of the body, each with the time after the one before.
     parts: VecDeque<(Duration, Part)>,
     ends: bool,
-    /// There is no response, but this error.
-    error: Option<TransportError>,
+    /// There is no response, but this error after this time.
+    error: Option<(Duration, TransportError)>,
     is_silent: bool,
     /// It is that of a host that speaks gRPC; the others reject requests by gRPC.
     is_grpc: bool,
@@ -171,8 +171,13 @@ impl Play {
 
     /// No response, but this error of the transport.
     pub(crate) fn failing(error: TransportError) -> Self {
+        Self::failing_after(NOW, error)
+    }
+
+    /// No response, but this error of the transport after this time.
+    pub(crate) fn failing_after(after: Duration, error: TransportError) -> Self {
         Self {
-            error: Some(error),
+            error: Some((after, error)),
             ..Self::default()
         }
     }
@@ -248,7 +253,8 @@ impl Transport for Played {
         if play.is_silent {
             return pending().await;
         }
-        if let Some(error) = play.error {
+        if let Some((after, error)) = play.error {
+            self.clock.sleep(after).await;
             return Err(error);
         }
         let (status, headers) = (play.status, mem::take(&mut play.headers));

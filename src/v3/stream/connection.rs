@@ -88,6 +88,9 @@ pub(in crate::v3) enum Received<M> {
     Lost(Loss),
 }
 
+/// How soon a server that drains its connections says that it does not process a request.
+const DRAINED_WITHIN: Duration = Duration::from_secs(1);
+
 /// Why a request is over.
 pub(in crate::v3) enum Loss {
     /// It broke, was refused, or the server does not respond.
@@ -332,8 +335,11 @@ impl<T: Transport, Q: Encode, M: StreamMessage> Connection<T, Q, M> {
         } else {
             self.reconnect.survives(&error)
         };
-        // A server may drain a connection at any time, but not one after the other.
-        let is_drained = error.is_unprocessed() && !self.reconnect.is_outage();
+        // A server may drain a connection at any time, but not one after the other. It says so at once: one that is halted is
+        // waited for.
+        let elapsed = self.client.pipeline().since(stream.opened);
+        let is_drained =
+            error.is_unprocessed() && elapsed < DRAINED_WITHIN && !self.reconnect.is_outage();
         if (is_end || survives) && !is_drained {
             endpoint.failed(self.client.transport().now());
         }
